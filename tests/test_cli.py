@@ -324,6 +324,7 @@ def test_plain_values_are_refused_at_once(tmp_path, given, modules):
         (["nope.py:make"], "no file "),
         (["resnet18"], "unknown network 'resnet18': did you mean 'torchvision:resnet18'?"),
         (["wrn-11-1"], "a Wide ResNet has depth 6n + 4"),
+        (["wrn-10-0"], "network wrn-10-0: its numbers must be positive"),
         (["nope"], "unknown network 'nope'"),
         (["torchvision:inception_v3"], "it does not accept images of 32 x 32 pixels"),
         (["torchvision:nope"], "unknown torchvision network 'nope': choose from alexnet"),
@@ -498,17 +499,38 @@ def test_a_link_in_a_study_folder_is_replaced_and_what_it_leads_to_is_left_alone
     assert (folder / "notebooks" / "glossary.md").read_text().startswith("# ")
 
 
-@pytest.mark.parametrize("name", ["curves", "notebooks", "figures", "nowhere"])
-def test_a_link_out_of_a_study_folder_to_another_folder_is_refused(started, tmp_path, capsys, name):
+@pytest.mark.parametrize("name", ["mine", "loop", "nowhere"])
+def test_a_link_that_nothing_is_written_through_is_left_alone(started, tmp_path, name):
+    folder = tmp_path / "out" / "smoke"
+    folder.mkdir(parents=True)
+    (folder / name).symlink_to("loop" if name == "loop" else tmp_path / name)
+    (tmp_path / "mine").mkdir()
+    assert cli.main(["run", "smoke", "--outputs", str(folder.parent)]) == 0
+    assert (folder / name).is_symlink()
+
+
+@pytest.mark.parametrize("name", ["curves", "exports", "figures", "notebooks", ".lock", ".study.lock"])
+def test_a_link_to_itself_is_refused_where_something_would_be_written(started, tmp_path, capsys, name):
+    folder = tmp_path / "smoke"
+    folder.mkdir()
+    (folder / name).symlink_to(name)
+    said = refused(capsys, "run", "smoke", "--outputs", str(tmp_path))
+    assert f"{folder / name} is a link to itself: remove the link" in said
+
+
+@pytest.mark.parametrize("name", ["curves", "notebooks", "figures", ".lock"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_out_of_a_study_folder_to_another_folder_is_refused(started, tmp_path, capsys, name, there):
     mine, folder = tmp_path / "mine", tmp_path / "out" / "smoke"
     mine.mkdir()
     (mine / "whole.json").write_text("dear")
     folder.mkdir(parents=True)
-    (folder / name).symlink_to(tmp_path / "nowhere" if name == "nowhere" else mine)
+    (folder / name).symlink_to(mine if there else tmp_path / "nowhere")
     said = refused(capsys, "run", "smoke", "--outputs", str(folder.parent))
     assert f"{name} is a link to {tmp_path}" in said
     assert [path.name for path in folder.iterdir()] == [name]
     assert (mine / "whole.json").read_text() == "dear"
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_an_export_follows_no_link_out_of_the_study_folder_either(tmp_path, capsys):
@@ -523,6 +545,15 @@ def test_a_study_folder_that_is_itself_a_link_is_used(started, tmp_path):
     (tmp_path / "smoke").symlink_to(tmp_path / "other")
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 0
     assert (tmp_path / "other" / "study.json").exists()
+
+
+@pytest.mark.parametrize("long", ["/" + 300 * "x", "/x" * 5000])
+def test_too_long_a_path_is_cut_in_the_line_that_refuses_it(started, tmp_path, long, capsys, monkeypatch):
+    said = f"horticulture: {long[:60]}...: File name too long"
+    assert refused(capsys, "publish", "--to", long) == said
+    monkeypatch.setenv("HORTICULTURE_DATA", long)
+    assert refused(capsys, "download", "svhn") == said
+    assert refused(capsys, "run", "smoke", "--outputs", str(tmp_path)) == said
 
 
 @pytest.mark.parametrize(

@@ -331,6 +331,11 @@ def test_where_onnx_is_not_installed_one_line_says_so(outputs, tmp_path, capsys,
     assert "onnxruntime" not in text
 
 
+def test_too_long_a_path_is_cut_in_the_line_that_refuses_it(outputs, capsys):
+    line = refused(capsys, outputs, "trial", "whole", "--seed", 0, "--to", "/" + 300 * "x")
+    assert line == f"horticulture: /{59 * 'x'}...: File name too long"
+
+
 def test_an_export_is_replaced_and_nothing_else_is(outputs, tmp_path, capsys):
     for name in ("whole", "width"):
         assert command(outputs, "trial", name, "--seed", 0, "--to", tmp_path / "out") == 0

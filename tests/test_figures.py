@@ -792,6 +792,22 @@ def test_dollars_in_names_begin_no_formula(draw):
     result.figure.savefig(io.BytesIO())
 
 
+def test_formulas_in_other_panels_of_ones_figure_stay_formulas(results):
+    figure, (other, given) = plt.subplots(1, 2)
+    formulas = [
+        figure.suptitle("$\\alpha = 1$"),
+        other.set_title("$n^2$"),
+        other.set_xlabel("$n$"),
+        *other.get_xticklabels(),
+    ]
+    figures.error_against(results, "params", NO_FORMULA, given)
+    assert all(text.get_parse_math() for text in formulas)
+    assert not given.title.get_parse_math()
+    figures.error_against(results, "params", NO_FORMULA, ax=given)
+    assert all(text.get_parse_math() for text in formulas)
+    assert all(label.get_parse_math() for label in given.get_yticklabels())
+
+
 def test_powers_of_ten_along_an_axis_are_written_as_such(results):
     ax = figures.error_against(results, "params", "wrn-40-2")
     ax.set_yscale("log")

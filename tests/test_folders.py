@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from horticulture import data
 from horticulture.data import arrays, decoding, folders, reading
@@ -23,6 +23,16 @@ from horticulture.errors import InputError
 from tests import fuzzed
 
 RED, BLUE = (200, 50, 0), (0, 50, 200)
+STORED = {  # by EXIF orientation: how a picture that stands upright is stored
+    1: lambda upright: upright,
+    2: np.fliplr,
+    3: lambda upright: np.rot90(upright, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: np.rot90,
+    7: lambda upright: np.rot90(upright, 2).T,
+    8: lambda upright: np.rot90(upright, -1),
+}
 
 
 @pytest.fixture
@@ -237,12 +247,18 @@ def test_more_than_eight_bits_are_scaled(dtype, white, suffix, tmp_path, picture
     assert (actual.min(), actual.max()) == (0, 255)
 
 
+def png(bits: int, kind: int, row: bytes, transparent: bytes = b"") -> bytes:
+    """By hand, for Pillow does not write all kinds: eight times the same row of eight pixels."""
+    header = struct.pack(">IIBBBBB", 8, 8, bits, kind, 0, 0, 0)
+    declared = [(b"tRNS", transparent)] if transparent else []
+    chunks = ((b"IHDR", header), *declared, (b"IDAT", fuzzed.deflated((b"\0" + row) * 8)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(fuzzed.chunk(*chunk) for chunk in chunks)
+
+
 def test_sixteen_bits_of_each_colour_are_scaled(tmp_path, pictures):
-    """A PNG by hand, for Pillow writes none: four columns, red of 0, 1/3, 2/3 and 1."""
-    row = b"\0" + b"".join(struct.pack(">HHH", 21845 * n, 0, 65535) for n in range(4)) * 2
-    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", fuzzed.deflated(row * 8)), (b"IEND", b""))
-    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(fuzzed.chunk(*c) for c in chunks))
+    """Four columns, red of 0, 1/3, 2/3 and 1."""
+    row = b"".join(struct.pack(">HHH", 21845 * n, 0, 65535) for n in range(4)) * 2
+    (tmp_path / "deep.png").write_bytes(png(16, 2, row))
     actual = read(pictures, tmp_path / "deep.png")
     assert actual[0, :4].tolist() == [[0, 0, 255], [85, 0, 255], [170, 0, 255], [255, 0, 255]]
 
@@ -301,6 +317,32 @@ def test_a_photograph_stands_upright(suffix, tmp_path, pictures):
     assert actual[4:].max() < 15
 
 
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGBA"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_uncompressed_tiff_stands_upright(mode, orientation, tmp_path):
+    upright = np.arange(32, dtype=np.uint8).reshape(8, 4) * 8
+    stored = STORED[orientation](upright)
+    values = {
+        "L": stored,
+        "I;16": stored * np.uint16(257),
+        "RGBA": np.dstack([stored] * 3 + [stored * 0 + 255]),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(values[mode]).save(tmp_path / "photo.tif", exif=exif)
+    assert decoding.measure(tmp_path / "photo.tif")[:2] == (4, 8)
+    assert (decoding.decode(tmp_path / "photo.tif", mode="L")[0] == upright).all()
+
+
+def test_pixels_of_another_size_than_the_header_are_refused(pictures, monkeypatch):
+    painted(pictures / "test" / "ash" / "0.tif")
+    (pictures / "test" / "ash" / "0.png").unlink()
+    monkeypatch.setattr(
+        TiffImagePlugin.TiffImageFile, "load_end", lambda image: setattr(image, "_size", (4, 8))
+    )
+    assert "'test/ash/0.tif' (its pixels have another size" in refused(pictures)
+
+
 def test_an_orientation_that_cannot_be_read_is_none(tmp_path, pictures):
     fields = PngImagePlugin.PngInfo()
     fields.add(b"eXIf", b"no exif at all")
@@ -319,6 +361,27 @@ def test_what_is_transparent_is_laid_on_white(tmp_path, pictures):
         actual = read(pictures, tmp_path / name)
         assert (actual[:, :4] == 255).all()
         assert (actual[:, 4:] == RED).all()
+
+
+@pytest.mark.parametrize(
+    ("bits", "kind", "row", "transparent", "expected"),
+    [
+        (1, 0, "55", "0000", [255, 255]),
+        (2, 0, "4444", "0001", [255, 0]),
+        (2, 0, "8484", "0002", [255, 0, 85, 0]),
+        (4, 0, "50505050", "0005", [255, 0]),
+        (4, 0, "5f5f5f5f", "000f", [85, 255]),
+        (8, 0, "0708" * 4, "0007", [255, 8]),
+        (8, 2, "010203040404" * 4, "000100020003", [255, 4]),
+        (16, 2, "800080008000400040004000" * 4, "800080008000", [255, 64]),
+        (16, 2, "800080008000400040004000" * 4, "800080008100", [128, 64]),
+    ],
+)
+def test_the_colour_that_a_png_declares_transparent_is_laid_on_white(
+    bits, kind, row, transparent, expected, tmp_path
+):
+    (tmp_path / "one.png").write_bytes(png(bits, kind, bytes.fromhex(row), bytes.fromhex(transparent)))
+    assert (decoding.decode(tmp_path / "one.png", mode="L") == np.resize(expected, 8)).all()
 
 
 def test_of_an_animation_or_many_pages_the_first_is_read(tmp_path, pictures):
@@ -484,7 +547,9 @@ def test_images_are_decoded_once_and_again_when_they_change(pictures, tmp_path, 
         opened.clear()
         return load(pictures, size), len(set(opened))
 
-    monkeypatch.setattr(Image, "open", lambda path, **how: opened.append(path) or open_image(path, **how))
+    monkeypatch.setattr(
+        Image, "open", lambda file, **how: opened.append(file.name) or open_image(file, **how)
+    )
     first, count = decoded()
     assert count == 8
     again, count = decoded()

@@ -221,6 +221,8 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
             if LEADING_ZERO.search(name):  # the same network would be another study
                 raise InputError(f"network {name[:60]}: write its numbers without leading zeros")
             numbers = [float(number) for number in match.groups() if number is not None]  # of any length
+            if min(numbers) < 1:
+                raise InputError(f"network {name[:60]}: its numbers must be positive")
             if numbers[0] > MAX_DEPTH or max(numbers) > MAX_WIDTH:
                 most = f"depths go up to {MAX_DEPTH:,} and widths to {MAX_WIDTH:,}"
                 raise InputError(f"network {name[:60]}: {most}; describing a larger one would take minutes")

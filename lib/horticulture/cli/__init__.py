@@ -1,5 +1,6 @@
 """The `horticulture` command. Exit codes: 1 a notebook or the system failed, 2 bad input, 130 stopped."""
 
+import errno
 import io
 import os
 import sys
@@ -27,6 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # a full disk, a folder without write permission
+        if error.errno == errno.ENAMETOOLONG:  # of an argument, or HORTICULTURE_DATA
+            print(
+                f"horticulture: {printable(str(error.filename)[:60])}...: {error.strerror}", file=sys.stderr
+            )
+            return 2
         intact = "" if isinstance(error, FileNotFoundError) else "; finished work is intact"
         print(f"horticulture: {error}{intact}", file=sys.stderr)
         return 1

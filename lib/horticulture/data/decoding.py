@@ -1,7 +1,8 @@
 """Decode image files of any kind to pixels. An image's size is read before it is decoded.
 
 Only the first frame or page is read. EXIF orientation is applied, transparent pixels are drawn on white, CMYK
-is converted without a colour profile, and 16 bits are scaled to 8.
+is converted without a colour profile, and 16 bits are scaled to 8. If an RGB PNG of 16 bits declares a colour
+transparent, so are the colours that are equal to it in 8.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, JpegImagePlugin
+from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from horticulture.data.arrays import downscale
 
@@ -64,7 +65,11 @@ def decode(path: str, image_size: int = 0, mode: str = "RGB") -> np.ndarray:
     with _opened(path) as image:
         if isinstance(image, JpegImagePlugin.JpegImageFile) and _scans(path) > MAX_SCANS:
             raise UnusableImage(f"more than {MAX_SCANS} scans")
+        measured = image.size
+        _scale_transparent(image)
         image.load()
+        if image.size != measured:
+            raise UnusableImage("its pixels have another size than its header says")
         with contextlib.suppress(Exception):  # ignore an unreadable orientation
             ImageOps.exif_transpose(image, in_place=True)
         picture = _opaque(_eight_bits(image))
@@ -86,7 +91,8 @@ def _opened(path: str) -> Iterator[Image.Image]:
             raise UnusableImage("not a regular file")
         if status.st_size > MAX_BYTES:
             raise UnusableImage(f"more than {MAX_BYTES:,} bytes")
-        with Image.open(path, formats=FORMATS) as image:
+        # Not by its path: Pillow maps such a TIFF into memory, and scrambles it if it lies on its side.
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             yield image
@@ -106,6 +112,18 @@ def _scans(path: str) -> int:
         scans += marker[1] == START_OF_SCAN
         position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
     return scans
+
+
+def _scale_transparent(image: Image.Image) -> None:
+    """Scale the value that a PNG declares transparent to 8 bits, as Pillow scales the pixels it loads."""
+    value = image.info.get("transparency")
+    if value is None or not isinstance(image, PngImagePlugin.PngImageFile):
+        return
+    stored = image.tile[0].args
+    if stored in ("L;2", "L;4"):
+        image.info["transparency"] = value * (85 if stored == "L;2" else 17)
+    elif stored == "RGB;16B":
+        image.info["transparency"] = tuple(part >> 8 for part in value)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -52,8 +52,13 @@ def torchvision(name: str, *, flip: bool, image_size: int = 0) -> Dataset:
 
 def download(name: str) -> Path:
     """Download a data set of torchvision into `data_folder()`."""
-    _torchvision_parts(check_choice(name, TORCHVISION, "data set to download"), download=True)
-    return data_folder()
+    check_choice(name, TORCHVISION, "data set to download")
+    folder = data_folder()
+    folder.mkdir(
+        parents=True, exist_ok=True
+    )  # raises OSError, where torchvision would recurse into a long path
+    _torchvision_parts(name, download=True)
+    return folder
 
 
 def _torchvision_parts(name: str, *, download: bool) -> list[Any]:

@@ -19,7 +19,7 @@ from horticulture.data.reading import read_each
 from horticulture.errors import InputError, list_first
 from horticulture.system.files import digest, file_digest, write
 
-CACHE_VERSION = 3  # of the names of cache files
+CACHE_VERSION = 4  # of the names of cache files
 MAX_LISTED = 3  # unusable images reported by name; of more, a list is written
 
 

@@ -201,7 +201,7 @@ def outputs_folder(path: str | Path = "") -> Path:
     try:
         nearest = next((path for path in (outputs, *outputs.parents) if path.exists()), outputs)
     except OSError as error:  # too long a name
-        raise InputError(f"outputs {outputs}: {error.strerror}") from error
+        raise InputError(f"outputs {str(outputs)[:60]}...: {error.strerror}") from error
     if nearest.exists() and not nearest.is_dir():
         raise InputError(f"outputs {outputs}: {nearest} is not a folder")
     return outputs

@@ -3,6 +3,7 @@
 Neither papermill nor torch is loaded here, so the command answers at once.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from horticulture.system.files import CorruptFileError, read_json, write_json
 
 STUDY_FILE_ENTRIES = ("about", "seconds", "parameters", "parts")
 RESERVED = ("runs", "reference")  # folders under outputs that are not studies
+FOLDERS = ("curves", "exports", "figures", "notebooks")  # in a study's folder
+LOCKS = (".lock", ".study.lock", ".tables.lock", ".curves.lock")  # beside them
 STUDY_JSON = "study.json"  # what a study's notebooks agreed on, in its folder
 MAX_NAME_BYTES = 200  # bytes of a study's name
 MAX_SECONDS = 1e9  # of a notebook: thirty years
@@ -156,12 +159,13 @@ def check_name(name: str, what: str = "study") -> None:
 
 
 def check_own_folders(folder: Path) -> None:
-    """Raise InputError if a link in a study's folder leads out of it to a folder, where we would write."""
+    """Raise InputError if a name in a study's folder, under which we would write, is a link out of it."""
     root = files.resolved(folder)
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        target = files.resolved(path)
-        if path.is_symlink() and not path.is_file() and not target.is_relative_to(root):
-            raise InputError(f"{path} is a link to {target}, outside the study's folder: remove the link")
+    for path in (folder / name for name in (*FOLDERS, *LOCKS)):
+        target = Path(os.path.realpath(path))
+        where = "itself" if target.is_symlink() else f"{target}, outside the study's folder"
+        if target.is_symlink() or not (path.is_file() or target.is_relative_to(root)):
+            raise InputError(f"{path} is a link to {where}: remove the link")
 
 
 def read_study_json(folder: Path) -> dict[str, Any]:

@@ -56,26 +56,31 @@ def use_style() -> None:
 def literal(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
     """Decorate a function that draws, so that `$` in a user's names begins no formula.
 
-    This includes titles that are set later, but not the numbers along axes, which may be powers of ten.
+    This includes titles that are set later, but not the numbers along axes, which may be powers of ten. If
+    the function is given Axes to draw on, the rest of their figure is left as it is.
     """
 
     @functools.wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Drawn:
         with plt.rc_context({"text.parse_math": False}):
             result = draw(*args, **kwargs)
-        numbers = _numbers(result)
-        for text in result.figure.findobj(Text):
+        ours: Artist = result.figure
+        panels = result.figure.axes
+        if isinstance(result, Axes) and any(result is argument for argument in (*args, *kwargs.values())):
+            ours, panels = result, [result]
+        numbers = _numbers(panels)
+        for text in ours.findobj(Text):
             text.set_parse_math(text in numbers)
         return result
 
     return drawn
 
 
-def _numbers(figure: Axes | Figure) -> set[Text]:
+def _numbers(panels: Iterable[Axes]) -> set[Text]:
     """The texts of ticks that no name has been given to."""
     ticks = [
         tick
-        for ax in figure.figure.axes
+        for ax in panels
         for axis in (ax.xaxis, ax.yaxis)
         if not isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)
         for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
