@@ -658,6 +658,20 @@ def test_a_table_with_an_empty_column_is_shown_or_refused(tmp_path, capsys, colu
     assert "Empty DataFrame" not in output.out
 
 
+def test_names_of_rows_that_are_too_long_go_on_in_the_rows_below(capsys, monkeypatch):
+    reference = Path(__file__).parents[1] / "outputs" / "reference" / "quick"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(terminal, "columns", lambda: 80)
+    terminal.print_tables(reference)
+    table = capsys.readouterr().out.partition("(in brackets: ")[0].splitlines()
+    assert table[0] == "test error (%) by parameters left (own training)"
+    assert table[1].split() == ["12", "%", "20", "%", "40", "%", "100", "%"]
+    assert max(map(len, table)) <= 80
+    below = next(n for n, line in enumerate(table) if line.startswith("Fisher-pruned, learning rate "))
+    assert table[below].count("(") == 3  # the three sizes
+    assert table[below + 1].strip() == "rewound"
+
+
 def test_show_finds_a_study_by_its_file_and_by_the_name_of_its_parts(monkeypatch, tmp_path):
     shown = []
     monkeypatch.setattr(commands, "print_tables", lambda folder: shown.append(folder.name))

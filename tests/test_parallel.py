@@ -18,7 +18,7 @@ import torch
 
 from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
-from horticulture.execution import parallel, pool, specs
+from horticulture.execution import parallel, pool, specs, status
 from horticulture.execution.board import Board
 from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
@@ -344,6 +344,20 @@ def test_until_the_first_message_the_line_says_what_the_runs_wait_for(train):
     assert progress.details == "handed to the workers"
     board.update((train(0).key, 0.5, "half", []))
     assert progress.details == "half"
+
+
+def test_when_all_have_ended_the_status_says_so(train, tmp_path):
+    """Whether they finished, failed or were skipped."""
+    first, second, third = (train(seed) for seed in range(3))
+    board = Board(Progress("runs", 3), [first, second, third], tmp_path)
+    board.finish(first)
+    board.finish(second, "no memory")
+    board.write_status()
+    assert "left" in status.read(tmp_path)["line"]
+    board.skip(third)
+    board.write_status()
+    assert status.read(tmp_path)["line"].startswith("runs  100%")
+    assert "left" not in status.read(tmp_path)["line"]
 
 
 def test_a_long_run_counts_for_more_so_that_the_time_left_is_right(train):

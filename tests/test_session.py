@@ -283,6 +283,17 @@ def test_other_variables_and_other_cells_do_not_matter(tmp_path, monkeypatch):
         Session.open({"In": ["", "x = 1"]})
 
 
+@pytest.mark.parametrize(
+    "cell", ["study = 'mine'\nrounds: int = 3", "study: str = 'a'\nrounds: int = 3\nstudy = 'mine'"]
+)
+def test_a_name_may_be_typed_without_its_annotation(tmp_path, monkeypatch, cell):
+    """As "Try it" shows it, in place of the line that is there or below it."""
+    monkeypatch.setattr(parallel, "start", lambda *_: None)
+    monkeypatch.setenv("HORTICULTURE_OUTPUTS", str(tmp_path))
+    opened = Session.open({"study": "mine", "rounds": 3, "In": ["", cell]})
+    assert (opened.study, opened.config.rounds) == ("mine", 3)
+
+
 def test_text_that_papermill_injects_reaches_the_cells_as_the_value_it_stands_for(tmp_path, monkeypatch):
     """`papermill -p seeds "[3, 4]"` injects a string, and cells read `seeds[0]`."""
     monkeypatch.setattr(parallel, "start", lambda *_: None)

@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # ONNX Runtime reports its use to its makers unless told not to, before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-# What can be taken from here beside the rooms. Loaded on first use, since torch takes seconds.
+# What can be taken from here besides the rooms. Loaded on first use, since torch takes seconds.
 LAZY = {
     "families": "horticulture.architecture.families:",
     "saliency": "horticulture.pruning.saliency:",

@@ -79,7 +79,7 @@ class Dataset:
     def digest(self) -> str:
         """Twelve hexadecimal digits of every pixel and label, wherever the data is stored.
 
-        Sources are not included: they affect how far results can be trusted, but no result.
+        Originals are not included: they affect how far results can be trusted, but no result.
         """
         content = hashlib.sha256(f"{self.pad} {self.flip}".encode())
         for part in (getattr(self, part) for part in PARTS):

@@ -191,7 +191,8 @@ class Board:
         if self._study is None:
             return
         self._next = time.monotonic() + UPDATE_SECONDS
-        status.write(self._study, line=self.progress.line(), failed=self.failures())
+        all_ended = self.finished + len(self.failed) + self.skipped == self.count
+        status.write(self._study, line=self.progress.line(finished=all_ended), failed=self.failures())
 
     def picture(self) -> str:
         """The runs as traces, with a line of text for each."""

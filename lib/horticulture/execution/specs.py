@@ -13,7 +13,7 @@ from horticulture.training import recipe as recipes
 from horticulture.training.recipe import EVALUATION, Recipe, TrainingRecipe
 
 IMAGES = 50_000  # assumed size of a data set, if a run uses all of it
-OVERHEAD = 10_000_000  # MACs that take about as long as an image's share of what a step does beside them
+OVERHEAD = 10_000_000  # MACs that take about as long as an image's share of what a step does besides
 INITIAL_WEIGHTS = (
     "kept",  # the weights that pruning left: fine-tuning
     "rewound",  # the surviving channels' weights before any training

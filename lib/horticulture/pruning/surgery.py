@@ -5,7 +5,7 @@ last channel of a group takes its block with it, and with the block the constant
 block would output. This happens in a ResNet, whose branch ends with a norm, and in a PreResNet for the
 selection and the first convolution. In a Wide ResNet, a ViT, and for the second convolution of a PreResNet,
 no norm follows and the cut is exact; in the other network types a group always keeps a channel. What to cut
-is decided elsewhere (see `pruner`).
+is decided elsewhere (see `ranking`).
 """
 
 import torch

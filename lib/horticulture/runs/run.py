@@ -24,7 +24,7 @@ VERSION = 3
 
 @dataclass(frozen=True)
 class Run:
-    """One unit of work: training, pruning, fine-tuning or compressing a network, or comparing criteria.
+    """One unit of work: training, moving, pruning, tuning or compressing a network, or comparing criteria.
 
     kind: what is done, by `execution.KINDS`. recipe: a `training.TrainingRecipe` or `pruning.PruningRecipe`
     as plain data. data: from `execution.describe_data`. start: the run whose network this one starts from.

@@ -245,7 +245,9 @@ def _set_in_cells(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
         set_here = {name: namespace[name] for name in known_parameters.all_parameters() if name in namespace}
         return set_here, list(set_here)
     cells = [known_parameters.assigned_names(code) for code in namespace["In"]]
-    last = max((n for n, names in enumerate(cells) if names.get("study")), default=None)
+    # A person may have left out the annotation of `study`, but hardly of every parameter.
+    declaring = [n for n, names in enumerate(cells) if "study" in names and any(names.values())]
+    last = declaring[-1] if declaring else None
     if last is None:
         raise InputError("run the parameters cell first: it is the second one")
     injected = [n for n, code in enumerate(namespace["In"]) if n > last and code.startswith(INJECTED)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ OWN_TRAINING = (
     "(in brackets: the compute spent on a network's own weights, as a share of the whole network's training "
     "of the same length)"
 )
+NARROWEST = 24  # columns for the names of a table's rows
 ROOMY = 120  # columns needed to show a notebook's name beside the status of two runs
 
 
@@ -166,8 +168,19 @@ def _texts(folder: Path) -> Iterator[str]:
 
 def _as_text(table: pd.DataFrame) -> str:
     """A table in the terminal's width; as wide as it is where the output goes elsewhere."""
-    width = columns() if sys.stdout.isatty() else None
-    return table.to_string(na_rep="", line_width=width)
+    import pandas as pd
+
+    text, width = table.to_string(na_rep=""), columns() if sys.stdout.isatty() else None
+    excess = max(map(len, text.splitlines())) - (width or len(text))
+    if excess <= 0 or table.index.nlevels > 1:
+        return table.to_string(na_rep="", line_width=width)
+    room = max(NARROWEST, max(map(len, [str(table.index.name), *table.index])) - excess)
+    rows: list[tuple] = []  # names that are too long go on in those below
+    for name, values in table.fillna("").astype(str).iterrows():
+        first, *others = textwrap.wrap(str(name), room, subsequent_indent="  ")
+        rows += [(first, *values), *((other, *[""] * len(values)) for other in others)]
+    wrapped = pd.DataFrame(rows, columns=["", *table.columns]).set_index("").rename_axis(None)
+    return f"{table.index.name}\n{wrapped.to_string(line_width=width)}"
 
 
 def ask_yes_no(question: str) -> bool:

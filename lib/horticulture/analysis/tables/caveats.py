@@ -1,4 +1,4 @@
-"""What to know of the results beside their errors: shared runs, missed sizes, seeds, machines."""
+"""What to know of the results besides their errors: shared runs, missed sizes, seeds, machines."""
 
 import numpy as np
 import pandas as pd
