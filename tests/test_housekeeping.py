@@ -189,8 +189,8 @@ def test_an_edited_cell_does_not_replace_the_results_of_other_studies(tmp_path, 
     assert capsys.readouterr().err == (
         "horticulture: the study smoke has results with other values (lr=0.2 instead of 0.05, "
         "weight_decay=0.0005 instead of 0.0), and neither its file nor -p says so: go on with -p lr=0.05 "
-        "-p weight_decay=0.0 --name smoke, replace them with -p lr=0.2 -p weight_decay=0.0005, or give this "
-        "one its own name (--name mine)\n"
+        "-p weight_decay=0.0 --name smoke, replace them with -p lr=0.2 -p weight_decay=0.0005, or choose "
+        "another --name\n"
     )
     ways = "-p lr=0.05 -p weight_decay=0.0 --name smoke", "-p lr=0.2 -p weight_decay=0.0005", "--name mine"
     for way in ways:
@@ -460,6 +460,18 @@ def lose_all_but_figures(study: Path) -> None:
     status.write(study)  # as a command does
 
 
+def lose_hidden_files_too(study: Path) -> None:
+    lose_all_but_figures(study)
+    (study / status.FILE).unlink()
+    (study / "SHA256SUMS").touch()  # as notebook 05 does
+
+
+def lose_curves(study: Path) -> None:
+    (study / "study.json").unlink()
+    shutil.rmtree(study / "curves")
+    (study / "curves").symlink_to("elsewhere")
+
+
 def lose_disk(study: Path) -> None:
     shutil.rmtree(study)
     study.symlink_to("elsewhere")
@@ -470,7 +482,9 @@ def lose_parameters(study: Path) -> None:
     (study / "study.json").symlink_to("elsewhere")
 
 
-@pytest.mark.parametrize("lose", [lose_all_but_figures, lose_disk, lose_parameters])
+@pytest.mark.parametrize(
+    "lose", [lose_all_but_figures, lose_hidden_files_too, lose_curves, lose_disk, lose_parameters]
+)
 def test_a_study_that_has_lost_what_says_which_runs_it_needs_hinders(outputs, capsys, lose):
     folder, _ = outputs
     lose(folder / "mine")

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cloudpickle
 import pandas as pd
 import pytest
 import torch
@@ -201,6 +202,33 @@ def test_parameters_with_defaults_do_not_count():
     assert criteria.CRITERIA["three"].from_gradients is not None
     with pytest.raises(InputError, match="not 0 arguments"):
         pruning.criterion(lambda p=2: None, name="none")
+
+
+def test_what_cannot_be_pickled_is_imported_where_it_arrives(tmp_path, monkeypatch):
+    """And whatever stands in `sys.modules` is in nobody's way."""
+    code = (
+        "import threading\nLOCK = threading.Lock()\ndef largest(w):\n    return w.abs().amax(dim=(1, 2, 3))\n"
+    )
+    (tmp_path / "locked.py").write_text(code)
+    (tmp_path / "my.py").write_text(
+        "import locked\ndef score(group):\n    return locked.largest(group.filters())\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    pruning.criterion(code_files.function(f"{tmp_path}/my.py:score"), name="my.py:score")
+    monkeypatch.setitem(sys.modules, "blocked", None)
+    monkeypatch.setitem(sys.modules, "alias", sys.modules["locked"])
+    monkeypatch.setitem(sys.modules, "odd", object())
+    before = cloudpickle.list_registry_pickle_by_value()
+    assert file_transfer.pack_code()
+    assert cloudpickle.list_registry_pickle_by_value() == before
+
+
+def test_what_cannot_be_called_is_refused():
+    for function in (lambda group, *, k: group, dict):
+        with pytest.raises(
+            InputError, match=r"the criterion odd (cannot be called with|must take) \(group\) or "
+        ):
+            pruning.criterion(function, name="odd")
 
 
 def test_names_of_ours_and_other_arguments_are_refused(file):

@@ -62,6 +62,7 @@ def test_a_tenth_is_held_out_and_sizes_are_reduced():
         (((PIXELS, LABELS), (PIXELS, LABELS), (PIXELS[:0], LABELS[:0])), "a part has no images"),
         (((PIXELS, LABELS + 0.5),) * 2, "labels must be whole numbers"),
         (((PIXELS, LABELS * math.nan),) * 2, "labels must be whole numbers"),
+        (((PIXELS, LABELS + 0j),) * 2, "labels must be whole numbers"),
         (
             ((PIXELS, LABELS), (PIXELS.repeat(3, 1), LABELS)),
             r"images of all parts need the same shape, not .1, 8, 8. and .3, 8, 8.",
@@ -101,9 +102,10 @@ def test_channels_that_seem_to_be_last_are_refused_unless_a_dataset_is_returned(
     assert data.load("mine").image == shape
 
 
-def test_whole_labels_may_have_any_type():
-    data.dataset(lambda: ((PIXELS, LABELS.astype(float)), (PIXELS, LABELS.astype(np.uint8))), name="mine")
-    assert data.load("mine").test.labels.dtype == torch.int64
+@pytest.mark.parametrize("kind", [float, np.uint8, np.uint16, np.uint32, np.int8])
+def test_whole_labels_may_have_any_type(kind):
+    data.dataset(lambda: ((PIXELS, LABELS.astype(float)), (PIXELS, LABELS.astype(kind))), name="mine")
+    assert data.load("mine").test.labels.tolist() == LABELS.tolist()
 
 
 def test_a_validation_part_that_is_held_out_may_lack_a_class():

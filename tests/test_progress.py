@@ -34,6 +34,8 @@ def test_time_left_follows_from_the_share_done(monkeypatch):
     assert bar.line(finished=True) == "pruning   25%  1:00 elapsed  round 50/200"
     bar.update(199.9)  # not all yet
     assert bar.line() == "pruning   99%  1:00, 0:01 left"
+    bar.update(200)
+    assert bar.line().startswith("pruning   99%")
 
 
 def test_what_was_there_when_it_was_taken_up_says_nothing_of_the_time_left(monkeypatch):

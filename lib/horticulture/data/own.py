@@ -83,7 +83,8 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
             )
         if len(labels) == 0:
             raise InputError(f"data set {name}: a part has no images")
-        if not bool((labels == labels.long()).all()):
+        whole = not labels.is_complex() and (not labels.is_floating_point() or bool((labels % 1 == 0).all()))
+        if not whole:
             raise InputError(f"data set {name}: labels must be whole numbers")
         _, first, second, last = pixels.shape
         images = first > last and (first == second or min(first, second) >= SIDE)

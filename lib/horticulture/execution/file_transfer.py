@@ -7,10 +7,12 @@ whole or not at all.
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import cloudpickle
 
@@ -78,18 +80,30 @@ def _check(run: Run, packed: dict[str, bytes], where: Path) -> None:
 def pack_code() -> bytes:
     """Pickle users' code for another process: digests of the files that may run, and criteria.
 
-    What these import from users' files goes along, for the files may not be there.
+    What these import from users' files goes along, for the files may not be there. If that cannot be
+    pickled, such as a lock, it is imported where it arrives.
     """
-    modules = code_digest.users_modules() if criteria.own_criteria() else []
-    for module in modules:
+    own = criteria.own_criteria()
+    modules = code_digest.users_modules() if own else []
+    try:
+        with suppress(Exception):
+            return _pickle((code_files.ALLOWED, own), modules)
+        return _pickle((code_files.ALLOWED, own), [])
+    except Exception as error:  # users' functions may refer to anything
+        mine = ", ".join(own)
+        raise InputError(f"{mine} cannot be sent to worker processes, so set workers=1: {error}") from error
+
+
+def _pickle(content: Any, modules: list[ModuleType]) -> bytes:
+    """Pickle something. modules: those whose functions and values are pickled too, not their names alone."""
+    known = cloudpickle.list_registry_pickle_by_value()
+    added = [module for module in modules if module.__name__ not in known]
+    for module in added:
         cloudpickle.register_pickle_by_value(module)
     try:
-        return cloudpickle.dumps((code_files.ALLOWED, criteria.own_criteria()))
-    except Exception as error:  # users' functions may refer to anything
-        mine = ", ".join(criteria.own_criteria())
-        raise InputError(f"{mine} cannot be sent to worker processes, so set workers=1: {error}") from error
+        return cloudpickle.dumps(content)
     finally:
-        for module in modules:
+        for module in added:
             cloudpickle.unregister_pickle_by_value(module)
 
 

@@ -139,16 +139,18 @@ def criterion(function: Callable | None = None, *, name: str = "", **more: Any) 
     name = name or function.__name__
     if name in BUILT_IN:
         raise InputError(f"a criterion {name!r} is built in: choose another name")
-    kinds = {1: "from_weights", 2: "from_gradients"}
-    count = sum(
-        parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        for parameter in inspect.signature(function).parameters.values()
-    )
-    if count not in kinds:
-        raise InputError(
-            f"the criterion {name} must take (group) or (contributions, positions), not {count} arguments"
+    kinds, wanted = {1: "from_weights", 2: "from_gradients"}, "(group) or (contributions, positions)"
+    try:
+        count = sum(
+            parameter.default is parameter.empty
+            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            for parameter in inspect.signature(function).parameters.values()
         )
+        inspect.signature(function).bind(*range(count))
+    except (TypeError, ValueError) as error:  # it needs a keyword, or is not written in Python
+        raise InputError(f"the criterion {name} cannot be called with {wanted}: {error}") from error
+    if count not in kinds:
+        raise InputError(f"the criterion {name} must take {wanted}, not {count} arguments")
     about = (inspect.getdoc(function) or f"{name}, of your own").splitlines()[0]
     CRITERIA[name] = Criterion(**{"about": about, kinds[count]: function, **more})
     return function

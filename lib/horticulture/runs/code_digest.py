@@ -56,8 +56,10 @@ def of(value: object) -> str:
 
 def users_modules() -> list[ModuleType]:
     """The loaded modules of users: neither installed nor of this library."""
-    names = [name for name in list(sys.modules) if name != "__main__" and _is_user_code(name)]
-    return [sys.modules[name] for name in names]
+    named = [(name, module) for name, module in list(sys.modules.items()) if name != "__main__"]
+    # `sys.modules` may have anything under any name.
+    modules = [m for name, m in named if isinstance(m, ModuleType) and m.__name__ == name]
+    return [module for module in modules if _is_user_code(module.__name__)]
 
 
 def _named(name: str, value: Any, seen: Seen, describe: Any) -> list:

@@ -4,6 +4,7 @@ Otherwise a figure would show curves that cannot be compared. The first notebook
 in `study.json`; only notebook 01 may change them later.
 """
 
+import shlex
 from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import fields
@@ -96,22 +97,26 @@ def check_base(parameters: Mapping[str, Any], folder: Path) -> None:
         )
 
 
-def check_defaults(parameters: Mapping[str, Any], given: Container[str], folder: Path) -> None:
+def check_defaults(parameters: Mapping[str, Any], given: Container[str], folder: Path, whole: str) -> None:
     """Raise InputError if a study's results would be replaced although nobody said so.
 
-    given: the parameters that the study file or the command sets. Others are those of notebooks, where they
+    given: the parameters that the study file or the command sets. whole: the name of the study that it is a
+    part of, or its own. Other parameters are those of notebooks, where they
     may have been edited for another study; or the command set them the last time, and does not now.
     """
     with suppress(CorruptFileError):  # it will be started again
         fixed = base_of(folder) or {}
         names = [name for name in _differing(fixed, parameters) if name not in given]
         if names and any((folder / "curves").glob("*.json")):
-            before, now = (" ".join(f"-p {n}={values[n]}" for n in names) for values in (fixed, parameters))
+            before, now = (
+                " ".join(f"-p {shlex.quote(f'{name}={values[name]}')}" for name in names)
+                for values in (fixed, parameters)
+            )
             differences = _differences(fixed, parameters, names)
             raise InputError(
                 f"the study {folder.name} has results with other values ({differences}), and neither its "
-                f"file nor -p says so: go on with {before} --name {folder.name}, replace them with {now}, or "
-                "give this one its own name (--name mine)"
+                f"file nor -p says so: go on with {before} --name {whole}, replace them with {now}, or "
+                "choose another --name"
             )
 
 

@@ -19,6 +19,7 @@ from horticulture.system import files
 from horticulture.system.code_files import is_code
 
 RUN = re.compile(r"[0-9a-f]{12}(\.damaged-[0-9]+)?")  # names that folders of runs have
+SIGNS = (status.FILE, "SHA256SUMS", "architectures.json", "notebooks/0[1-5]_*.ipynb")  # of a study's folder
 RECENT = 3600.0  # seconds: anything changed since then may belong to a study in progress
 
 Digests = Mapping[tuple[str, int], str]  # of data sets, by name and image size
@@ -46,8 +47,8 @@ def find_unused_runs(outputs: Path) -> list[UnusedRun]:
     digests = _recorded_digests(known)
     needed: set[str] = set()
     for study in sorted(outputs.glob("*")):
-        _check_readable(study)
         tabulated = _tabulated(study)
+        _check_readable(study, bool(tabulated))
         needed |= _keys(run for run in known if run.key in tabulated)
         if (study / study_files.STUDY_JSON).exists():
             needed |= _needed(study, outputs, digests, known)
@@ -66,14 +67,15 @@ def find_unused_runs(outputs: Path) -> list[UnusedRun]:
     return sorted(not_needed, key=lambda folder: -folder.size)
 
 
-def _check_readable(study: Path) -> None:
-    """Raise InputError for a study that has lost what says which runs it needs."""
+def _check_readable(study: Path, tabulated: bool) -> None:
+    """Raise InputError for a study that has lost what says which runs it needs. tabulated: a table does."""
     why = ""
-    for place in (study, study / study_files.STUDY_JSON):
+    for place in (study, *(study / name for name in (study_files.STUDY_JSON, "curves", "results.csv"))):
         if place.is_symlink() and not place.exists():
             why = f"{place} is a link to nothing"
-    says = (study / study_files.STUDY_JSON).exists() or any((study / "curves").glob("*"))
-    if (study / status.FILE).exists() and any(study.glob("[!.]*")) and not says:
+    says = tabulated or (study / study_files.STUDY_JSON).exists() or any((study / "curves").glob("*"))
+    of_a_study = any(any(study.glob(sign)) for sign in SIGNS) and any(study.glob("[!.]*"))
+    if of_a_study and not says:
         why = f"{study_files.STUDY_JSON} and curves are missing: move its folder elsewhere to go on"
     if why:
         raise InputError(f"the study {study.name} cannot be read, so nothing is removed ({why})")

@@ -43,5 +43,7 @@ def prepare(
             base_recipe.check_base(resolved, outputs / part.name)
         base_recipe.check_precision(resolved, outputs / part.name)
         if not position:
-            base_recipe.check_defaults(resolved, {*part.parameters, *overrides}, outputs / part.name)
+            base_recipe.check_defaults(
+                resolved, {*part.parameters, *overrides}, outputs / part.name, study.name
+            )
     return parts

@@ -164,8 +164,10 @@ def check_own_folders(folder: Path) -> None:
     for path in (folder / name for name in (*FOLDERS, *LOCKS)):
         target = Path(os.path.realpath(path))
         where = "itself" if target.is_symlink() else f"{target}, outside the study's folder"
-        if target.is_symlink() or not (path.is_file() or target.is_relative_to(root)):
+        if target.is_symlink() or not target.is_relative_to(root):
             raise InputError(f"{path} is a link to {where}: remove the link")
+        if path.exists() and path.is_dir() != (path.name in FOLDERS):
+            raise InputError(f"{path} is {'no' if path.name in FOLDERS else 'a'} folder: move it elsewhere")
 
 
 def read_study_json(folder: Path) -> dict[str, Any]:

@@ -63,24 +63,26 @@ class Progress:
     def line(self, finished: bool = False, details: bool = True) -> str:
         """`pruning  43%  1:02, 1:22 left  round 17/192, 88,210 parameters; 1/2 finished`."""
         elapsed = time.monotonic() - self._began
-        share = self.share if finished else min(self.share, ALMOST)
-        parts = [self.what, f"{share:4.0%}", f"{clock(elapsed)} elapsed"]
+        parts = [self.what, f"{self._shown(finished):4.0%}", f"{clock(elapsed)} elapsed"]
         if not finished and self.done > self.resumed:
             remaining = elapsed * (self.total - self.done) / (self.done - self.resumed)
             parts[-1] = f"{clock(elapsed)}, {clock(max(1.0, remaining))} left"
         notes = filter(None, [self.details if details else "", self.note])  # a terminal cuts off the end
         return "  ".join(filter(None, [*parts, "; ".join(notes)]))
 
+    def _shown(self, finished: bool) -> float:
+        return self.share if finished else min(self.share, ALMOST)
+
     def _show(self, finished: bool = False) -> None:
         began = time.monotonic()
-        line = self.line(finished)
+        line, share = self.line(finished), self._shown(finished)
         if self._medium == "notebook":
             picture = self.picture() if self._watched else ""
-            above = f"{bar(self.share)} {html.escape(self.line(finished, details=not picture))}"
+            above = f"{bar(share)} {html.escape(self.line(finished, details=not picture))}"
             data = {
                 "text/plain": line,
                 "text/html": f"<pre style='margin:0;white-space:pre-wrap'>{above}</pre>{picture}",
-                MIME: {"line": line, "share": self.share, "resumed": self.resumed / (self.total or 1)},
+                MIME: {"line": line, "share": share, "resumed": self.resumed / (self.total or 1)},
             }
             if self._handle is None:
                 from IPython.display import display
@@ -89,7 +91,7 @@ class Progress:
             else:
                 self._handle.update(data, raw=True)
         elif self._medium == "terminal":
-            rewrite_line(row(self.share, line) + ("\n" if finished else ""))
+            rewrite_line(row(share, line) + ("\n" if finished else ""))
         else:
             print(line, file=sys.stderr, flush=True)
         now = time.monotonic()
