@@ -307,10 +307,16 @@ def test_a_line_says_that_a_picture_goes_on_beyond_a_phone(chromium, site, name,
 
 
 @needs_browser
-def test_code_has_a_shadow_where_it_goes_on_beyond_a_phone(chromium, site):
+def test_code_and_tables_have_a_shadow_where_they_go_on_beyond_a_phone(chromium, site):
     with browser.Opened(chromium, width=380) as opened:
         page = opened.go(site / "studies/one/01_train.html")
         check_shadows(page, page.locator("pre").first)
+        check_shadows(page, page.locator(".cell_output:has(table)").first)
+        page = opened.go(site / "docs/findings.html")
+        wide = page.locator(".table-wrapper").evaluate_all(
+            "all => all.findIndex(e => e.scrollWidth > e.clientWidth)"
+        )
+        check_shadows(page, page.locator(".table-wrapper").nth(wide))
 
 
 @needs_browser

@@ -173,7 +173,12 @@
         });
         this.$button.addEventListener("click", () => (this.playing ? this.pause() : this.play()));
         this.$run.addEventListener("change", () => this.choose(+this.$slider.value));
-        for (const select of [this.$beside, this.$axis]) select.addEventListener("change", () => this.draw());
+        // a pointer that rests on a mark does not overrule the menu
+        for (const select of [this.$beside, this.$axis])
+          select.addEventListener("change", () => {
+            this.hovered = null;
+            this.draw();
+          });
         this.$curve.addEventListener("pointermove", event => this.point(event));
         this.$curve.addEventListener("pointerdown", event => this.press(event));
         this.$curve.addEventListener("pointerup", event => this.finger && this.take(event));

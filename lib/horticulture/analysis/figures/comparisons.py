@@ -137,7 +137,7 @@ def differences(compared: pd.DataFrame, ax: Axes | None = None, *, epochs: str =
         counts = compared.groupby(["curve", "verdict"], sort=False).size().items()
         figure.set_label(
             "Verdicts: "
-            + "; ".join(f"{label(curve)} {verdict} {number}" for (curve, verdict), number in counts)
+            + "; ".join(f"{label(curve)} {_word(verdict)} {number}" for (curve, verdict), number in counts)
         )
     margin = compared["margin"].iloc[0]
     ax.axvspan(-margin, margin, color=BLACK, alpha=0.08, linewidth=0, label=f"equal, to within {margin:g}")
@@ -149,8 +149,8 @@ def differences(compared: pd.DataFrame, ax: Axes | None = None, *, epochs: str =
             zorder=3, label=label(str(curve), epochs=epochs), **DRAWN[str(curve)].style,
         )  # fmt: skip
     for row in rows.itertuples():
-        verdict = "undecided" if row.verdict == UNDECIDED else row.verdict
-        ax.text(1.03, row.y, verdict, transform=ax.get_yaxis_transform(), va="center", fontsize="small")
+        place: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": "small"}
+        ax.text(1.03, row.y, _word(row.verdict), **place)
     above: dict[str, Any] = {"transform": ax.transAxes, "va": "bottom", "fontsize": "small"}
     ax.text(0, 1.01, "← new weights better", **above)
     ax.text(1, 1.01, "kept weights better →", ha="right", **above)
@@ -162,6 +162,10 @@ def differences(compared: pd.DataFrame, ax: Axes | None = None, *, epochs: str =
     ax.set_xlabel(f"test error minus that of {against} (points)")
     legend_below(ax, *ax.get_legend_handles_labels())
     return ax
+
+
+def _word(verdict: str) -> str:
+    return "undecided" if verdict == UNDECIDED else verdict
 
 
 @literal
