@@ -672,6 +672,18 @@ def test_names_of_rows_that_are_too_long_go_on_in_the_rows_below(capsys, monkeyp
     assert table[below + 1].strip() == "rewound"
 
 
+def test_a_table_has_one_block_wherever_its_names_leave_room(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    reference = Path(__file__).parents[1] / "outputs" / "reference"
+    for study, widths in (("quick", range(74, 124, 3)), ("rethinking-quick-vgg", range(78, 84))):
+        for width in widths:
+            monkeypatch.setattr(terminal, "columns", lambda width=width: width)
+            terminal.print_tables(reference / study)
+            first = capsys.readouterr().out.partition("(in brackets: ")[0].partition("by budget")[0]
+            assert "\\" not in first
+            assert max(map(len, first.splitlines())) <= width
+
+
 def test_show_finds_a_study_by_its_file_and_by_the_name_of_its_parts(monkeypatch, tmp_path):
     shown = []
     monkeypatch.setattr(commands, "print_tables", lambda folder: shown.append(folder.name))

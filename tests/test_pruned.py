@@ -99,6 +99,7 @@ def test_every_base_that_is_trained_is_a_row():
 def test_a_longer_pruning_is_drawn_at_its_own_sizes_only():
     assert [m.longer for m in ASKED.pruning_points] == [1]
     assert [m.longer for m in replace(ASKED, factor_sizes=[]).pruning_points] == [1, 2]
+    assert [m.longer for m in replace(ASKED, ratios=[0.5]).pruning_points] == [1, 2]  # it has no size
 
 
 def test_budgets_follow_the_base_that_was_pruned(outputs):

@@ -41,6 +41,11 @@ def test_every_channel_that_is_left_has_a_score_by_every_criterion(scores, outpu
     assert fisher.nunique() > 50
 
 
+def test_no_criterion_gives_no_scores(outputs):
+    none = saliencies.by_round(CUT, outputs, [0], [], device="cpu")
+    assert (len(none), tuple(none.columns)) == (0, saliencies.COLUMNS)
+
+
 def test_l1_is_the_sum_of_the_absolute_weights_of_the_network_after_that_round(scores, outputs):
     convolution = (
         execution.load_network(CUT, outputs).blocks[0].conv1

@@ -87,6 +87,9 @@ def test_bytes_are_compared_with_four_for_every_parameter_of_the_whole_network()
         "On disk the compressed networks are 10 times smaller with 50 % removed, at 11.0 % error and 20 "
         "times smaller with 75 % removed, at 14.0 % error; the whole network, in float32, has 10.0 %."
     )
+    longer = results.assign(longer=2.0, test_error=0.0)
+    both = pd.concat([results.assign(longer=1.0), longer])
+    assert tables.describe_bytes(both) == tables.describe_bytes(results)  # of one length
     assert tables.describe_bytes(results[:1]) == ""
 
 

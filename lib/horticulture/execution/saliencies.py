@@ -17,6 +17,9 @@ def checkpointed_rounds(run: Run, outputs: Path) -> list[int]:
     return checkpoints.RoundCheckpoints(folder(run, outputs) / "rounds").rounds()
 
 
+COLUMNS = ("round", "criterion", "group", "saliency")
+
+
 def by_round(
     run: Run,
     outputs: Path,
@@ -28,8 +31,8 @@ def by_round(
     """Saliencies of every channel left after the given rounds, by several criteria.
 
     names: criteria that score channels and need no penalty in training. batches: of training images, the same
-    for every network and criterion; nothing is trained. Columns: round, criterion, group (its number), and
-    saliency. A round not in `checkpointed_rounds` is replayed from an earlier one.
+    for every network and criterion; nothing is trained. Columns: `COLUMNS`; group is its number. A round not
+    in `checkpointed_rounds` is replayed from an earlier one.
     """
     resolved, rounds = hardware.resolve_device(device), list(rounds)
     images = loading.images_of(run, str(resolved))
@@ -44,7 +47,7 @@ def by_round(
                     values = {"round": round_, "criterion": name, "group": group, "saliency": scores.numpy()}
                     frames.append(pd.DataFrame(values))
             progress.update(progress.done + 1, f"round {round_}")
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
 
 
 def scoring(names: Iterable[str]) -> list[str]:

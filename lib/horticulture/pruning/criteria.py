@@ -136,7 +136,7 @@ def criterion(function: Callable | None = None, *, name: str = "", **more: Any) 
     """
     if function is None:
         return lambda decorated: criterion(decorated, name=name, **more)
-    name = name or function.__name__
+    name = name or getattr(function, "__name__", type(function).__name__)
     if name in BUILT_IN:
         raise InputError(f"a criterion {name!r} is built in: choose another name")
     kinds, wanted = {1: "from_weights", 2: "from_gradients"}, "(group) or (contributions, positions)"

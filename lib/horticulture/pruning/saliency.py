@@ -173,8 +173,9 @@ class SaliencyProbe:
             return
         for number in [number for number, _ in listeners] if listeners else list(self._step):
             if number in self._step:
-                gradients, total = self._step.pop(number), self._sums[number]
-                scores = self._ask(score, number, gradients[0].shape[1], *gradients)
+                (contributions, positions), total = self._step.pop(number), self._sums[number]
+                width = contributions.shape[1]
+                scores = self._ask(score, number, width, contributions, positions)
                 self._sums[number] = scores if total is None else total + scores
                 self.steps[number] += 1
 

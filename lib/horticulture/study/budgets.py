@@ -24,7 +24,7 @@ def fine_tuned(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def lr_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """Further training of the kept weights, by the whole network's schedule from its highest rate."""
+    """Further training of the kept weights, by the whole network's schedule from its start."""
     highest = config.move_lr if config.source_data else config.lr
     return _retraining_run(pruned, config.finetuning_recipe(highest, config.schedule), "kept")
 

@@ -145,8 +145,12 @@ class StudyConfig(TrainingConfig):
 
     @property
     def pruning_points(self) -> list[CurvePoint]:
-        """The pruning runs drawn round by round. Given `factor_sizes`, longer ones are drawn there only."""
-        return [job.point() for job in self.pruning_jobs if job.longer == 1 or not self.factor_sizes]
+        """The pruning runs drawn round by round. Given `factor_sizes`, longer ones are drawn there only.
+
+        Those by a ratio have no sizes, and are all drawn.
+        """
+        jobs = self.pruning_jobs
+        return [job.point() for job in jobs if job.longer == 1 or not self.factor_sizes or job.recipe.ratio]
 
     def pruned_networks(self, outputs: Path) -> list[PrunedNetwork]:
         """The networks to retrain: those nearest to `sizes` if pruned one by one, otherwise the last."""

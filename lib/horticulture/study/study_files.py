@@ -159,7 +159,7 @@ def check_name(name: str, what: str = "study") -> None:
 
 
 def check_own_folders(folder: Path) -> None:
-    """Raise InputError if a name in a study's folder, under which we would write, is a link out of it."""
+    """Raise InputError if a name under which we write in a study's folder is a link out of it, or misused."""
     root = files.resolved(folder)
     for path in (folder / name for name in (*FOLDERS, *LOCKS)):
         target = Path(os.path.realpath(path))

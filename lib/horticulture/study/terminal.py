@@ -158,7 +158,8 @@ def _texts(folder: Path) -> Iterator[str]:
         yield _as_text(by_size)
     if len(by_budget):
         yield f"\ntest error (%) by budget (own training)\n{_as_text(by_budget)}"
-    yield OWN_TRAINING if len(by_size) or len(by_budget) else "no network has a test error"
+    explained = OWN_TRAINING if len(by_size) or len(by_budget) else "no network has a test error"
+    yield textwrap.fill(explained, columns()) if sys.stdout.isatty() else explained
     yield from tables.notes(results)
     if unverified:
         why = "written without a digest by an earlier version"
@@ -168,19 +169,36 @@ def _texts(folder: Path) -> Iterator[str]:
 
 def _as_text(table: pd.DataFrame) -> str:
     """A table in the terminal's width; as wide as it is where the output goes elsewhere."""
+    text, width = table.to_string(na_rep=""), columns() if sys.stdout.isatty() else None
+    if width is None or _width(text) <= width:
+        return text
+    if table.index.nlevels > 1:
+        return table.to_string(na_rep="", line_width=width)
+    room, excess = max(NARROWEST + 1, *(len(str(name)) for name in table.index)), 0
+    while room > NARROWEST:
+        room = max(NARROWEST, room - excess)
+        wrapped = _wrap_names(table, room)
+        text = wrapped.to_string()
+        if (excess := _width(text) - width) <= 0:
+            break
+    else:
+        text = wrapped.to_string(line_width=width)
+    return f"{table.index.name}\n{text}"
+
+
+def _wrap_names(table: pd.DataFrame, room: int) -> pd.DataFrame:
+    """A table whose rows' names go on in further rows where they have more characters than `room`."""
     import pandas as pd
 
-    text, width = table.to_string(na_rep=""), columns() if sys.stdout.isatty() else None
-    excess = max(map(len, text.splitlines())) - (width or len(text))
-    if excess <= 0 or table.index.nlevels > 1:
-        return table.to_string(na_rep="", line_width=width)
-    room = max(NARROWEST, max(map(len, [str(table.index.name), *table.index])) - excess)
-    rows: list[tuple] = []  # names that are too long go on in those below
+    rows: list[tuple] = []
     for name, values in table.fillna("").astype(str).iterrows():
-        first, *others = textwrap.wrap(str(name), room, subsequent_indent="  ")
-        rows += [(first, *values), *((other, *[""] * len(values)) for other in others)]
-    wrapped = pd.DataFrame(rows, columns=["", *table.columns]).set_index("").rename_axis(None)
-    return f"{table.index.name}\n{wrapped.to_string(line_width=width)}"
+        first, *more = textwrap.wrap(str(name), room, subsequent_indent="  ")
+        rows += [(first, *values), *((line, *[""] * len(values)) for line in more)]
+    return pd.DataFrame(rows, columns=["", *table.columns]).set_index("").rename_axis(None)
+
+
+def _width(text: str) -> int:
+    return max(map(len, text.splitlines()))
 
 
 def ask_yes_no(question: str) -> bool:

@@ -106,15 +106,16 @@ def describe_budgets(results: pd.DataFrame) -> str:
 
 
 def describe_bytes(results: pd.DataFrame) -> str:
-    """How small compressed networks are on disk, and at what error; "" if there are none.
+    """How small compressed networks are on disk, and at what error, at the usual length; perhaps "".
 
     results: as returned by `runs.collect`.
     """
     results = cases.fill_defaults(results)
+    results = results[results["longer"] == results["longer"].min()]
     means = results.dropna(subset=["bytes"]).groupby("ratio")[["bytes", "test_error"]].mean()
     if means.empty:
         return ""
-    whole = results.query("curve == 'whole' and criterion == '' and longer == 1")
+    whole = results.query("curve == 'whole' and criterion == ''")
     smaller = 4 * whole["params"].max() / means["bytes"]
     compressed = [
         f"{smaller[ratio]:.0f} times smaller with {percent(ratio)} removed, at {mean.test_error:.1f} % error"
