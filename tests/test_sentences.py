@@ -40,6 +40,8 @@ def test_costs_that_put_networks_in_another_order_show_in_the_rank_correlation()
     shares.loc["as slow"] = [0.4, 0.903]
     assert "to 0.90 (*slow* and *as slow*) of" in tables.describe_costs(trained, costs, shares)
     assert tables.describe_costs(trained, costs, shares[:0]).startswith("Only the whole network was trained")
+    same = trained.assign(params=1)
+    assert tables.describe_costs(same, costs, shares).endswith("so there is no order to compare.")
 
 
 def test_two_programs_agree_as_far_as_their_times_do():

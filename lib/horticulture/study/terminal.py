@@ -159,8 +159,8 @@ def _texts(folder: Path) -> Iterator[str]:
     if len(by_budget):
         yield f"\ntest error (%) by budget (own training)\n{_as_text(by_budget)}"
     explained = OWN_TRAINING if len(by_size) or len(by_budget) else "no network has a test error"
-    yield textwrap.fill(explained, columns()) if sys.stdout.isatty() else explained
-    yield from tables.notes(results)
+    for line in (explained, *tables.notes(results)):
+        yield textwrap.fill(line, columns()) if sys.stdout.isatty() else line
     if unverified:
         why = "written without a digest by an earlier version"
         yield f"not verified, {why}: {list_first([path.name for path in unverified], 1)}"

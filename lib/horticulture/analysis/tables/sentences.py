@@ -47,6 +47,8 @@ def describe_costs(trained: pd.DataFrame, costs: Mapping[str, str], shares: pd.D
     """
     if shares.empty:
         return "Only the whole network was trained, so there is nothing to compare its cost with."
+    if trained["params"].nunique() == 1:
+        return "All networks that were trained have as many parameters, so there is no order to compare."
     order = trained[["params", *costs]].corr("spearman")["params"]
     time = shares.iloc[:, -1]
     ranks = ", ".join(f"{_correlation(order[name])} for {named}" for name, named in costs.items())

@@ -10,7 +10,7 @@ from horticulture.analysis.tables import cases
 from horticulture.analysis.tables.comparisons import VERDICT_COLUMNS
 from horticulture.analysis.tables.wording import percent, row_name, signed
 
-TRAINED_ON = ("fine-tuned", "lr-rewound")  # from the tuned weights of a round
+TRAINED_ON = ("fine-tuned", "lr-rewound", "compressed")  # from the tuned weights of a round
 
 
 def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
