@@ -2,11 +2,13 @@
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from horticulture import runs
 from horticulture.analysis import curves, statistics, tables
 from horticulture.analysis.tables import cases
 from horticulture.runs import ImageErrors
@@ -980,3 +982,13 @@ def test_networks_from_scratch_are_those_that_kept_no_weights():
     names = ["whole", "pruned-tuned", "lr-rewound", "pruned-scratch", "sparse-fine-tuned", "width"]
     left = tables.trained_from_scratch(pd.DataFrame({"curve": names}))
     assert left["curve"].tolist() == ["whole", "pruned-scratch", "width"]
+
+
+def test_compressed_networks_count_the_tuning_that_they_start_from():
+    """All their training but the whole network's, over the whole network's."""
+    results = runs.collect(Path(__file__).parents[1] / "outputs" / "reference" / "rethinking-quick-vgg")
+    compressed = results[(results["curve"] == "compressed") & (results["ratio"] == 0.5)]
+    whole = results[(results["curve"] == "whole") & (results["criterion"] == "")]
+    expected = compressed["train_macs"].mean() / whole["train_macs"].mean() - 1
+    shown = tables.error_by_budget(results).loc[("magnitude", 0.5), "pruned, compressed"]
+    assert shown.endswith(f" ({expected:.2f})")
