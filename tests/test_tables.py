@@ -987,8 +987,8 @@ def test_networks_from_scratch_are_those_that_kept_no_weights():
 def test_compressed_networks_count_the_tuning_that_they_start_from():
     """All their training but the whole network's, over the whole network's."""
     results = runs.collect(Path(__file__).parents[1] / "outputs" / "reference" / "rethinking-quick-vgg")
-    compressed = results[(results["curve"] == "compressed") & (results["ratio"] == 0.5)]
-    whole = results[(results["curve"] == "whole") & (results["criterion"] == "")]
+    compressed = results[(results["curve"] == "sparse-compressed") & (results["ratio"] == 0.5)]
+    whole = results[results["curve"] == "whole"]
     expected = compressed["train_macs"].mean() / whole["train_macs"].mean() - 1
     shown = tables.error_by_budget(results).loc[("magnitude", 0.5), "pruned, compressed"]
     assert shown.endswith(f" ({expected:.2f})")
