@@ -100,9 +100,9 @@ def check_base(parameters: Mapping[str, Any], folder: Path) -> None:
 def check_defaults(parameters: Mapping[str, Any], given: Container[str], folder: Path, whole: str) -> None:
     """Raise InputError if a study's results would be replaced although nobody said so.
 
-    given: the parameters that the study file or the command sets. whole: the name of the study that it is a
-    part of, or its own. Other parameters are those of notebooks, where they
-    may have been edited for another study; or the command set them the last time, and does not now.
+    given: the parameters that the study file or the command sets. Others are those of notebooks, where they
+    may have been edited for another study; or the command set them the last time, and does not now. whole:
+    the name of the study that this one is a part of, or its own.
     """
     with suppress(CorruptFileError):  # it will be started again
         fixed = base_of(folder) or {}

@@ -4,12 +4,7 @@ from horticulture.analysis.curves import CURVES, label
 from horticulture.analysis.tables.cases import retrained_rounds, scratch_b_in_words, worth_timing
 from horticulture.analysis.tables.caveats import notes
 from horticulture.analysis.tables.comparisons import VERDICT_COLUMNS, verdicts
-from horticulture.analysis.tables.conclusions import (
-    conclude,
-    decisive_verdicts,
-    describe_test_set,
-    pair_table,
-)
+from horticulture.analysis.tables.conclusions import conclude, decisive_verdicts, pair_table
 from horticulture.analysis.tables.sentences import (
     describe_best,
     describe_budgets,
@@ -19,6 +14,7 @@ from horticulture.analysis.tables.sentences import (
     describe_path,
     describe_runtimes,
     describe_spending,
+    describe_test_set,
     describe_widths,
     rounds_of,
 )

@@ -1,14 +1,11 @@
 """Summarise the verdicts: the answer in words, and a table of counts by pair of curves."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 
 from horticulture.analysis import statistics
 from horticulture.analysis.curves import MORE_EPOCHS, label, short_label
 from horticulture.analysis.tables.cases import case_names
 from horticulture.analysis.tables.wording import capitalize, count, join_words, signed, times
-from horticulture.runs import ImageErrors
 
 MAX_NAMED = 8  # up to this many cases are named one by one
 MAX_SEEDS_SAID = 100  # more seeds than anybody will train
@@ -271,31 +268,4 @@ def _needed(pair: pd.DataFrame) -> str:
         f"{low}"
         if low == high
         else f"{low} to {high if high <= MAX_SEEDS_SAID else f'more than {MAX_SEEDS_SAID}'}"
-    )
-
-
-def describe_test_set(
-    results: pd.DataFrame, image_errors: Mapping[str, ImageErrors], verdicts: pd.DataFrame
-) -> str:
-    """How much of the differences the choice of test images may account for, in Markdown.
-
-    results, image_errors: as for `tables.verdicts`; verdicts: as returned by it.
-    """
-    whole = results[(results["curve"] == "whole") & results["run"].isin(image_errors.keys())]
-    known = verdicts.dropna(subset=["test_error_se"])
-    if whole.empty or known.empty:
-        return "Nothing was compared on test images whose originals are known."
-    wrong, original = image_errors[whole["run"].iloc[0]]
-    originals = len(set(original.tolist()))
-    error, deviation = statistics.clustered_difference(wrong, 0 * wrong, original)
-    of = "" if originals == len(original) else f" drawn from {originals:,} originals"
-    of_means, of_networks = known[["test_error_se", "test_error_se_one"]].median()
-    decided = known[known["verdict"] != statistics.UNDECIDED]
-    stay = (decided["verdict"] == decided["verdict_other_images"]).sum()
-    return (
-        f"The test set has {len(original):,} images{of}: an error of {error:.1f} % has a standard error of "
-        f"{deviation:.1f} points{', clustered by original' if of else ''}. In the difference of two means "
-        f"the test images alone leave a standard error of {of_means:.1f} points, and in that of two single "
-        f"networks {of_networks:.1f} (medians over {count(len(known), 'comparison')}). With this error added "
-        f"to that of the seeds, {stay} of {count(len(decided), 'decided verdict')} stay as they are."
     )

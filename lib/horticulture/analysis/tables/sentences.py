@@ -5,9 +5,11 @@ from typing import Any
 
 import pandas as pd
 
+from horticulture.analysis import statistics
 from horticulture.analysis.curves import CURVES, label
 from horticulture.analysis.tables import cases
 from horticulture.analysis.tables.wording import count, join_words, percent, row_name, times
+from horticulture.runs import ImageErrors
 
 
 def describe_kept(kept: pd.DataFrame, run: str) -> str:
@@ -48,7 +50,7 @@ def describe_costs(trained: pd.DataFrame, costs: Mapping[str, str], shares: pd.D
     if shares.empty:
         return "Only the whole network was trained, so there is nothing to compare its cost with."
     if trained["params"].nunique() == 1:
-        return "All networks that were trained have as many parameters, so there is no order to compare."
+        return "All trained networks have the same number of parameters, so there is no order to compare."
     order = trained[["params", *costs]].corr("spearman")["params"]
     time = shares.iloc[:, -1]
     ranks = ", ".join(f"{_correlation(order[name])} for {named}" for name, named in costs.items())
@@ -252,3 +254,30 @@ def _other_order(changed: list[tuple[float, float, str, float, float]], size: fl
             order = ", ".join(f"{error:.1f} % for {name}" for name, _, error in after)
             sentence += f" Trained {times(longer)} as long, the order changes: {order}."
     return sentence
+
+
+def describe_test_set(
+    results: pd.DataFrame, image_errors: Mapping[str, ImageErrors], verdicts: pd.DataFrame
+) -> str:
+    """How much of the differences the choice of test images may account for, in Markdown.
+
+    results, image_errors: as for `tables.verdicts`; verdicts: as returned by it.
+    """
+    whole = results[(results["curve"] == "whole") & results["run"].isin(image_errors.keys())]
+    known = verdicts.dropna(subset=["test_error_se"])
+    if whole.empty or known.empty:
+        return "Nothing was compared on test images whose originals are known."
+    wrong, original = image_errors[whole["run"].iloc[0]]
+    originals = len(set(original.tolist()))
+    error, deviation = statistics.clustered_difference(wrong, 0 * wrong, original)
+    of = "" if originals == len(original) else f" drawn from {originals:,} originals"
+    of_means, of_networks = known[["test_error_se", "test_error_se_one"]].median()
+    decided = known[known["verdict"] != statistics.UNDECIDED]
+    stay = (decided["verdict"] == decided["verdict_other_images"]).sum()
+    return (
+        f"The test set has {len(original):,} images{of}: an error of {error:.1f} % has a standard error of "
+        f"{deviation:.1f} points{', clustered by original' if of else ''}. In the difference of two means "
+        f"the test images alone leave a standard error of {of_means:.1f} points, and in that of two single "
+        f"networks {of_networks:.1f} (medians over {count(len(known), 'comparison')}). With this error added "
+        f"to that of the seeds, {stay} of {count(len(decided), 'decided verdict')} stay as they are."
+    )
